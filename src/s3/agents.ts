@@ -1,3 +1,4 @@
+import { subscribe, unsubscribe } from 'node:diagnostics_channel';
 import { HttpProxyAgent } from 'http-proxy-agent';
 import { HttpsProxyAgent } from 'https-proxy-agent';
 import { readFileSync } from 'node:fs';
@@ -5,7 +6,7 @@ import { lookup } from 'node:dns';
 import { Agent as HttpAgent } from 'node:http';
 import type { ClientRequest } from 'node:http';
 import { Agent as HttpsAgent } from 'node:https';
-import type { LookupFunction } from 'node:net';
+import type { LookupFunction, Socket } from 'node:net';
 import type { Secret } from '../lib/secret.ts';
 
 /** The proxy for each kind of URL; null when there is none. The proxy's own URL may hold a password. */
@@ -48,29 +49,43 @@ export class ProxyFailure extends Error {
 /** A proxy or a name server had no answer in our time. A worker may wait longer. The message may be shown. */
 export class WayLate extends Error {
   override readonly name = 'WayLate';
+  /** The SDK tries again if this is there: one packet that was lost is enough to be late. */
+  readonly $retryable: object | undefined;
+
+  constructor(message: string, { triesAgain }: Pick<Patience, 'triesAgain'>) {
+    super(message);
+    this.$retryable = triesAgain ? {} : undefined;
+  }
+}
+
+/** The time for the way to a host. */
+export interface Patience {
+  /** The most that a proxy may take to open the way, and a name server to give an address. */
+  readonly patienceMs: number;
+  /** Whether the SDK tries again after a way that was late: there has to be time for it. */
+  readonly triesAgain: boolean;
 }
 
 /**
- * `patienceMs`: the most that a proxy may take to open the way, and a name server to give an address.
- *
  * @throws {Error} when the file of authorities cannot be read.
  */
 export function openAgents(
   { authorities, proxies }: Way,
-  { patienceMs, ...common }: AgentOptions & { readonly patienceMs: number },
+  { patienceMs, triesAgain, ...common }: AgentOptions & Patience,
 ): { readonly httpAgent: HttpAgent; readonly httpsAgent: HttpAgent } {
   const trusted = trust(authorities);
-  const options = { ...common, lookup: lookUpWithin(patienceMs) };
+  const patience = { patienceMs, triesAgain };
+  const options = { ...common, lookup: lookUpWithin(patience) };
   const { http, https } = proxies;
   return {
     httpAgent:
       http === null
         ? new HttpAgent(options)
-        : new Passage(http.reveal(), { ...common, ...trusted }, patienceMs),
+        : new Passage(http.reveal(), { ...common, ...trusted }, patience),
     httpsAgent:
       https === null
         ? new HttpsAgent({ ...options, ...trusted })
-        : new Tunnel(https.reveal(), { ...common, ...trusted }, patienceMs),
+        : new Tunnel(https.reveal(), { ...common, ...trusted }, patience),
   };
 }
 
@@ -91,10 +106,11 @@ function trust(authorities: string | null): { ca?: Buffer } {
 }
 
 /** As Node's own. A name server that is late is told apart from a storage that takes no connection. */
-function lookUpWithin(ms: number): LookupFunction {
+function lookUpWithin(patience: Patience): LookupFunction {
+  const { patienceMs: ms } = patience;
   return (host, options, done) => {
     const timer = setTimeout(() => {
-      done(new WayLate(`no address in ${ms} ms for the host ${host}`), []);
+      done(new WayLate(`no address in ${ms} ms for the host ${host}`, patience), []);
     }, ms);
     // Node takes no second answer.
     lookup(host, options, (...answer) => {
@@ -113,38 +129,71 @@ function lookUpWithin(ms: number): LookupFunction {
  */
 async function openWay<T>(
   agent: Pick<HttpsProxyAgent<string>, 'connectOpts' | 'proxy'>,
-  patienceMs: number,
+  patience: Patience,
   connect: () => Promise<T>,
 ): Promise<T> {
+  const { patienceMs, triesAgain } = patience;
+  const { host } = agent.proxy;
   const ending = new AbortController();
-  const timer = setTimeout(() => {
-    ending.abort();
-  }, patienceMs);
   // The libraries take these options as they are when `connect` is called.
   agent.connectOpts = { ...agent.connectOpts, signal: ending.signal };
+  const { opened, isTaken } = watchConnection(connect);
+  const timer = setTimeout(() => {
+    // The SDK tries again after this code.
+    const code = triesAgain ? 'ETIMEDOUT' : null;
+    ending.abort(
+      isTaken()
+        ? new WayLate(`no answer in ${patienceMs} ms from the proxy ${host}`, patience)
+        : new ProxyFailure(host, { status: null, code }),
+    );
+  }, patienceMs);
   try {
-    return await connect();
+    return await opened;
   } catch (error) {
-    if (!ending.signal.aborted) throw unanswered(agent.proxy, error);
-    throw new WayLate(`no answer in ${patienceMs} ms from the proxy ${agent.proxy.host}`);
+    throw (ending.signal.reason as Error | undefined) ?? unanswered(agent.proxy, error);
   } finally {
     clearTimeout(timer);
   }
 }
 
+const NEW_SOCKET = 'net.client.socket';
+
+/**
+ * Calls what opens a connection at once. `isTaken`: false while the other side has not taken it. Node does not tell the
+ * sockets of TLS, which count as taken, as does one that has no address yet.
+ */
+function watchConnection<T>(connect: () => Promise<T>): {
+  readonly opened: Promise<T>;
+  readonly isTaken: () => boolean;
+} {
+  let asked: Socket | null = null;
+  const note = (message: unknown): void => {
+    const { socket } = message as { readonly socket: Socket };
+    socket.once('connectionAttempt', () => {
+      asked = socket;
+    });
+  };
+  subscribe(NEW_SOCKET, note);
+  try {
+    return { opened: connect(), isTaken: () => asked?.connecting !== true };
+  } finally {
+    unsubscribe(NEW_SOCKET, note);
+  }
+}
+
 /** Tells a proxy that is not there from a storage that is not there. */
 class Passage extends HttpProxyAgent<string> {
-  readonly patienceMs: number;
+  readonly patience: Patience;
 
-  constructor(proxy: string, options: ProxyOptions, patienceMs: number) {
+  constructor(proxy: string, options: ProxyOptions, patience: Patience) {
     super(proxy, options);
-    this.patienceMs = patienceMs;
+    this.patience = patience;
   }
 
   override connect(
     ...asked: Parameters<HttpProxyAgent<string>['connect']>
   ): ReturnType<HttpProxyAgent<string>['connect']> {
-    return openWay(this, this.patienceMs, () => super.connect(...asked));
+    return openWay(this, this.patience, () => super.connect(...asked));
   }
 }
 
@@ -162,11 +211,11 @@ type Asked = Parameters<HttpsProxyAgent<string>['connect']>[1];
  * had answered.
  */
 class Tunnel extends HttpsProxyAgent<string> {
-  readonly patienceMs: number;
+  readonly patience: Patience;
 
-  constructor(proxy: string, options: ProxyOptions, patienceMs: number) {
+  constructor(proxy: string, options: ProxyOptions, patience: Patience) {
     super(proxy, options);
-    this.patienceMs = patienceMs;
+    this.patience = patience;
     const { ca } = options;
     // Node lays these options over the options of each request.
     Object.assign(this, {
@@ -182,7 +231,7 @@ class Tunnel extends HttpsProxyAgent<string> {
     request.once('proxyConnect', (answer: { statusCode: number }) => {
       heard.status = answer.statusCode;
     });
-    const socket = await openWay(this, this.patienceMs, () => super.connect(request, options));
+    const socket = await openWay(this, this.patience, () => super.connect(request, options));
     if (heard.status === 200) return socket;
     socket.destroy();
     throw new ProxyFailure(this.proxy.host, { status: heard.status, code: null });

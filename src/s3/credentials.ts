@@ -22,6 +22,8 @@ export class CredentialsLate extends Error {
  * one lost answer.
  */
 const lateMs = 4_000;
+/** The SDK asks for credentials three times, and a way that is late would take all the time. */
+const ONE_TRY = { requestTimeoutMs: lateMs, concurrency: 1, triesAgain: false };
 
 /** By default the SDK waits for an agent longer than a request may last. The SDK's type does not name these options. */
 const ASK_AGENT_TWICE = { maxRetries: 1, timeout: 1_000 };
@@ -59,10 +61,7 @@ function staticCredentials(connection: S3Connection): Keys | undefined {
 function askChain(connection: S3Connection, client: S3ClientConfig): Provider {
   const { agent, authorities, identityProxies } = connection;
   return async () => {
-    const requestHandler = openTransport(
-      { authorities, proxies: identityProxies },
-      { requestTimeoutMs: lateMs, concurrency: 1 },
-    );
+    const requestHandler = openTransport({ authorities, proxies: identityProxies }, ONE_TRY);
     const holder = new S3Client({ ...client, ...(agent === null ? {} : ASK_AGENT_TWICE), requestHandler });
     try {
       return await inTime(holder.config.credentials());
@@ -88,10 +87,7 @@ function assumeRole(
     const own = await source();
     // Without one more package, the SDK has no public way to STS; its own providers use this one.
     const { getDefaultRoleAssumer } = await import('@aws-sdk/nested-clients/sts');
-    const requestHandler = openTransport(
-      { authorities, proxies: role.proxies },
-      { requestTimeoutMs: lateMs, concurrency: 1 },
-    );
+    const requestHandler = openTransport({ authorities, proxies: role.proxies }, ONE_TRY);
     const assume = getDefaultRoleAssumer({
       region,
       requestHandler,

@@ -105,7 +105,12 @@ function head(
   url: string,
   { way, signal }: { readonly way: Way; readonly signal: AbortSignal },
 ): Promise<{ answer: IncomingMessage; tls: ReturnType<typeof tlsOf> }> {
-  const { httpAgent, httpsAgent } = openAgents(way, { keepAlive: false, maxSockets: 1, patienceMs });
+  const { httpAgent, httpsAgent } = openAgents(way, {
+    keepAlive: false,
+    maxSockets: 1,
+    patienceMs,
+    triesAgain: false,
+  });
   return new Promise((resolve, reject) => {
     const sent = /^https:/i.test(url)
       ? httpsRequest(url, { method: 'HEAD', agent: httpsAgent })

@@ -1,4 +1,5 @@
-import { execFileSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { createServer } from 'node:http';
@@ -207,13 +208,31 @@ describe('a proxy that takes a connection and does not answer', () => {
         detail: `no answer in 400 ms from the proxy ${proxy.host}`,
         said: { by: 'exporter' },
       });
-      expect(proxy.held).toHaveLength(asked);
+      // The SDK tries each once more.
+      expect(proxy.held).toHaveLength(2 * asked);
     }
     await vi.waitFor(() => {
       expect(proxy.held.every(({ destroyed }) => destroyed)).toBe(true);
     });
     proxy.world.isSilent = false;
     expect(await head()).toMatchObject({ kind: 'present' });
+    far.close();
+  });
+
+  test('costs a request nothing if it was silent once', async () => {
+    const tls = createTlsServer(
+      { key: readFileSync(join(folder, 'key.pem')), cert: readFileSync(join(folder, 'cert.pem')) },
+      answer,
+    );
+    const proxy = await startSilentProxy({ tunnel: await listen(tls) });
+    const limits = { requestTimeoutMs: 4_000, concurrency: 1 };
+    const far = store(server(), `https://${FAR}`, { http: null, https: proxy.url }, limits);
+    const found = far.head({ bucket: 'bucket', key: 'k' }, never);
+    await vi.waitFor(() => {
+      expect(proxy.held).toHaveLength(1);
+    });
+    proxy.world.isSilent = false;
+    expect(await found).toMatchObject({ kind: 'present' });
     far.close();
   });
 
@@ -262,6 +281,43 @@ describe('a proxy that takes a connection and does not answer', () => {
     });
   });
 });
+
+/** A port that takes no more connections: its queue is full, as behind a firewall that answers nothing. */
+async function startDeafPort(): Promise<{ readonly port: number; readonly end: () => void }> {
+  const script = [
+    'import socket, sys',
+    's = socket.socket()',
+    's.bind(("127.0.0.1", 0))',
+    's.listen(0)',
+    'held = [socket.socket() for _ in range(4)]',
+    'for one in held:',
+    '    one.setblocking(False)',
+    '    one.connect_ex(s.getsockname())',
+    'print(s.getsockname()[1], flush=True)',
+    'sys.stdin.read()',
+  ];
+  const child = spawn('python3', ['-c', script.join('\n')]);
+  const [line] = (await once(child.stdout, 'data')) as [Buffer];
+  return { port: Number(line.toString()), end: () => child.kill() };
+}
+
+test.each(['http', 'https'] as const)(
+  'a proxy for %s that takes no connection is told as such',
+  async (scheme) => {
+    const deaf = await startDeafPort();
+    const host = `127.0.0.1:${deaf.port}`;
+    const proxies = { ...NO_PROXIES, [scheme]: secret(`http://${host}`) };
+    const limits = { requestTimeoutMs: 1_000, concurrency: 1 };
+    const far = store(server(), `${scheme}://${FAR}`, proxies, limits);
+    expect(await far.head({ bucket: 'bucket', key: 'k' }, never)).toMatchObject({
+      reason: 'unreachable',
+      detail: `the proxy ${host} did not answer: ETIMEDOUT`,
+      said: { by: 'proxy' },
+    });
+    far.close();
+    deaf.end();
+  },
+);
 
 test('a PUT has the checksum that s3fs sends, unless the worker is told to send none', async () => {
   const sent: (string | string[] | undefined)[] = [];

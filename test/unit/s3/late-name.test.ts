@@ -28,3 +28,24 @@ test('a name server that is late is no storage that takes no connection', async 
     said: { by: 'exporter' },
   });
 });
+
+test('one packet to the name server that is lost costs no answer', async () => {
+  const asked: string[] = [];
+  vi.spyOn(dns, 'lookup').mockImplementation(((...[host, , done]: Lookup) => {
+    asked.push(host);
+    // The second is answered by an address where nothing listens.
+    if (asked.length > 1) done(null, [{ address: '127.0.0.1', family: 4 }]);
+  }) as typeof dns.lookup);
+  syncBuiltinESMExports();
+  const endpoint = 'http://s3.example:1';
+  const store = openObjectStore(connectionWith({ region: 'us-east-1', endpoint, forcePathStyle: true }), {
+    observer: recordRequests(),
+    log: pino({ level: 'silent' }),
+    requestTimeoutMs: 1_000,
+  });
+  const answer = await store.head({ bucket: 'bucket', key: 'k' }, new AbortController().signal);
+  store.close();
+  expect([asked.length, answer]).toMatchObject([2, { reason: 'unreachable', said: { by: 'network' } }]);
+});
+
+type Lookup = [string, object, (error: null, addresses: readonly dns.LookupAddress[]) => void];
