@@ -50,7 +50,7 @@ export function requireKnown(configured: readonly Base[], isKnown: Connections['
   if (unknown === undefined) return;
   const { bucket, prefix, connection } = unknown;
   throw new Error(
-    `xcom.path: the connection ${connection} is not known here, so s3://${bucket}/${prefix} cannot be compared: ${giveConnection(connection)}`,
+    `xcom.path: the connection ${connection} is not known here, so s3://${bucket}/${prefix} cannot be compared: ${giveConnection(connection)}, or an empty one, aws://, if the workers use a role`,
   );
 }
 

@@ -68,7 +68,7 @@ const WORDS: Readonly<Record<AskedInVain, string>> = {
     'S3 has no usable object, which counts once the same connection is shown another one of the bucket and the row is known to stay',
   not_asked: 'S3 was not asked about all, because it refused others of the same path',
   unknown_connection:
-    'a connection that rows name is not known here, and what stands in for it may lead to another server (give AIRFLOW_CONN_…)',
+    'the connection of rows is not known here, and what stands in for it may lead to another server (give AIRFLOW_CONN_…, or an empty one, aws://, if the workers use a role; if the rows name none, name that path in xcom.path too)',
   unknown_reader:
     'the role may not read legacy_task_data_owner, so nobody knows if a task still reads the rows (run docs/sql/role.sql again)',
 };

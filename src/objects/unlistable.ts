@@ -11,6 +11,10 @@ export interface Unlistable {
   readonly why: string;
 }
 
+const STANDS_IN = 'and what stands in for it may lead to another server';
+const NOT_KNOWN = `its connection is not known here, ${STANDS_IN}: give AIRFLOW_CONN_…, or an empty one, aws://, if the workers use a role`;
+const NONE_NAMED = `its rows name no connection, ${STANDS_IN}: name that path in xcom.path too`;
+
 /**
  * Whether the storage answers a LIST but does not list, and asking again would not help: it does not know the request,
  * or a page lacks the fields that every page has. A HEAD may work all the same.
@@ -34,8 +38,7 @@ export function refusedAmong(
 ): string | null {
   const buckets = new Set(places.map(({ bucket }) => bucket));
   const whyNot = (place: Place): string | undefined => {
-    if (!stores.knows(place.connection))
-      return 'its connection is not known here, and what stands in for it may lead to another server: give AIRFLOW_CONN_…';
+    if (!stores.knows(place.connection)) return place.connection === '' ? NONE_NAMED : NOT_KNOWN;
     if (buckets.size > 1 && isAccessPointName(place.bucket))
       return 'an access point, so rows may name its objects by another name of its bucket';
     return unlistable.find((one) => isSamePlace(one.place, place))?.why;

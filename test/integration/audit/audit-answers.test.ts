@@ -234,7 +234,7 @@ test('a configured place is not compared through what stands in for its connecti
   await expect(
     audited({ ...options, configured: [{ bucket: 'bucket', prefix: 'xcom', connection: 'old_minio' }] }),
   ).rejects.toThrow(
-    'xcom.path: the connection old_minio is not known here, so s3://bucket/xcom cannot be compared: give AIRFLOW_CONN_OLD_MINIO',
+    'xcom.path: the connection old_minio is not known here, so s3://bucket/xcom cannot be compared: give AIRFLOW_CONN_OLD_MINIO, or an empty one, aws://, if the workers use a role',
   );
   expect(asked).toEqual([]);
 });
