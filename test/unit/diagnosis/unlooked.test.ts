@@ -11,3 +11,11 @@ test('references beside refused ones wait for no request, and are not said to be
     'the objects of 2 references are not known: S3 refused to tell; S3 was not asked about all, because it refused others of the same path',
   );
 });
+
+test('an unknown connection has a remedy for rows that name none, and for workers without one', () => {
+  const gathered = gatherUnlooked();
+  gathered.add(is.withUnchecked(is.S3, 'unknown_connection'), 0);
+  const words = inVainWords(gathered.tell(), 121_000);
+  expect(words).toContain('an empty one, aws://, if the workers use a role');
+  expect(words).toContain('name that path in xcom.path too');
+});

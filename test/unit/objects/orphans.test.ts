@@ -372,3 +372,18 @@ test('a run is unseen when none of its paths can be listed', async () => {
   const { failure } = await oneCycle(ledger, { '': lost }, { requests: 100, base, others });
   expect([failure?.reason, orphans(ledger).orphanObjects]).toEqual(['no_such_bucket', null]);
 });
+
+test('a bucket that is gone for the rows of one run hides no orphan of another', async () => {
+  const state = emptyState();
+  const runs = ['moved', 'etl'].map((dagId) => endedRun(state, dagId));
+  refer(state, runs[0] as Run, { connection: 'b', key: keyOf('moved') });
+  const ledger = createLedger(state);
+  const answer = () => Promise.resolve(gone);
+  const lost = { ...openServer([]), store: { head: answer, list: answer } as unknown as ObjectStore };
+  const others = [{ ...base, connection: 'b' }];
+  const servers = { '': openServer(someKeys('etl', 1)), b: lost };
+  const { failure } = await oneCycle(ledger, servers, { requests: 100, base, others });
+  expect(failure?.reason).toBe('no_such_bucket');
+  expect(runs.map(({ listed }) => listed)).toMatchObject([null, { unseen: false, orphans: 1 }]);
+  expect(orphans(ledger).unlistable.paths.join()).toContain('no request to its bucket succeeded');
+});
