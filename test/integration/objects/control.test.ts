@@ -122,7 +122,7 @@ describe('objects that were seen, and are said to be gone later', () => {
       'through a connection that stands in',
       PROBED,
       { ...OWN, AIRFLOW_CONN_AWS_XCOM: undefined },
-      /connection that rows name is not known here.*AIRFLOW_CONN_/,
+      /connection of rows is not known here.*AIRFLOW_CONN_/,
     ],
   ])('%s, are not known, until they are seen again', async (_name, probe, given, words) => {
     const stage = await openStage(postgres(), '3.3.2');
