@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import type { S3Connection } from '../../src/s3/connection.ts';
 import { compareKeys } from '../../src/s3/key-order.ts';
 import type { ListedObject } from '../../src/s3/listing.ts';
-import type { TestStore } from './audit.ts';
-import { DAY_MS } from './audit.ts';
+import type { Audited, RunOptions, TestStore } from './audit.ts';
+import { DAY_MS, runAudit } from './audit.ts';
 import { uuid4 } from './plant.ts';
 import type { Stage } from './seed.ts';
 
@@ -44,6 +44,21 @@ export function storeOf(objects: SmallStore): TestStore {
 /** A connection to nowhere, for stores in memory. */
 export function connectionAt(endpoint: string): S3Connection {
   return { endpoint, region: 'eu-central-1', variants: {} } as S3Connection;
+}
+
+/** Audits the database and a store of these objects, with the path `s3://bucket/xcom`. */
+export function auditSmall(
+  { url }: Stage,
+  objects: SmallStore,
+  changes: Partial<RunOptions> = {},
+): Promise<Audited> {
+  return runAudit({
+    url,
+    store: storeOf(objects),
+    connection: connectionAt('http://one'),
+    configured: [{ bucket: 'bucket', prefix: 'xcom', connection: '' }],
+    ...changes,
+  });
 }
 
 /** Adds a row of a month ago that names an object below `start`, `bucket/prefix`. Gives the object's location. */

@@ -7,10 +7,10 @@ import { auditCode, auditDocument, auditText } from '../../../src/audit/summary.
 import type { HeadAnswer } from '../../../src/s3/client.ts';
 import { unknown } from '../../../src/s3/failure.ts';
 import type { RunOptions } from '../../support/audit.ts';
-import { DAY_MS, runAudit } from '../../support/audit.ts';
+import { DAY_MS } from '../../support/audit.ts';
 import { runInDuck } from '../../support/audit-sql.ts';
 import type { SmallStore } from '../../support/audit-small.ts';
-import { addRow, connectionAt, storeOf, writeInventory } from '../../support/audit-small.ts';
+import { addRow, auditSmall, connectionAt, storeOf, writeInventory } from '../../support/audit-small.ts';
 import { uuid4 } from '../../support/plant.ts';
 import { usePostgres } from '../../support/postgres.ts';
 import type { Stage } from '../../support/seed.ts';
@@ -30,13 +30,7 @@ beforeEach(async () => {
 });
 
 function audited(changes: Partial<RunOptions> = {}) {
-  return runAudit({
-    url: stage.url,
-    store: storeOf(objects),
-    connection: connectionAt('http://one'),
-    configured: [{ bucket: 'bucket', prefix: 'xcom', connection: '' }],
-    ...changes,
-  });
+  return auditSmall(stage, objects, changes);
 }
 type Result = Awaited<ReturnType<typeof audited>>;
 

@@ -1,9 +1,8 @@
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { betweenQueries } from '../../support/between-queries.ts';
 import type { Audited, RunOptions } from '../../support/audit.ts';
-import { runAudit } from '../../support/audit.ts';
 import type { SmallStore } from '../../support/audit-small.ts';
-import { addGone, addRow, connectionAt, storeOf } from '../../support/audit-small.ts';
+import { addGone, addRow, auditSmall } from '../../support/audit-small.ts';
 import { uuid4 } from '../../support/plant.ts';
 import { usePostgres } from '../../support/postgres.ts';
 import type { Stage } from '../../support/seed.ts';
@@ -21,13 +20,7 @@ beforeEach(async () => {
 afterEach(() => stage.close());
 
 function audited(changes: Partial<RunOptions> = {}): Promise<Audited> {
-  return runAudit({
-    url: stage.url,
-    store: storeOf(objects),
-    connection: connectionAt('http://one'),
-    configured: [{ bucket: 'bucket', prefix: 'xcom', connection: '' }],
-    ...changes,
-  });
+  return auditSmall(stage, objects, changes);
 }
 
 test('a database that quotes every name is read as any other', async () => {

@@ -1,9 +1,9 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { auditCode, auditText } from '../../../src/audit/summary.ts';
 import type { Audited, RunOptions } from '../../support/audit.ts';
-import { aged, DAY_MS, runAudit } from '../../support/audit.ts';
+import { aged, DAY_MS } from '../../support/audit.ts';
 import type { SmallStore } from '../../support/audit-small.ts';
-import { connectionAt, storeOf } from '../../support/audit-small.ts';
+import { auditSmall, storeOf } from '../../support/audit-small.ts';
 import { betweenQueries } from '../../support/between-queries.ts';
 import { uuid4 } from '../../support/plant.ts';
 import { usePostgres } from '../../support/postgres.ts';
@@ -25,13 +25,7 @@ beforeEach(async () => {
 });
 
 function audited(changes: Partial<RunOptions> = {}): Promise<Audited> {
-  return runAudit({
-    url: stage.url,
-    store: storeOf(objects),
-    connection: connectionAt('http://one'),
-    configured: [{ bucket: 'bucket', prefix: 'xcom', connection: '' }],
-    ...changes,
-  });
+  return auditSmall(stage, objects, changes);
 }
 
 /** A row of each of two tasks, of which the first was cleared since. Gives the locations of their objects. */
