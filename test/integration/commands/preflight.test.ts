@@ -499,13 +499,14 @@ test('no path that is known: nothing is tried, and that is said', async () => {
 
 describe('what the storage says of itself', () => {
   /** Starts a server in front of the real one that adds headers of its own. */
-  async function withHeaders(headers: Record<string, string>, use: (url: string) => Promise<void>) {
+  /** `headers`: those that each answer gets in place of its own, made when it is sent. */
+  async function withHeaders(headers: () => Record<string, string>, use: (url: string) => Promise<void>) {
     const { host, port } = s3();
     const front = createHttpServer((incoming, outgoing) => {
       const onward = request(
         { host, port, method: incoming.method, path: incoming.url, headers: incoming.headers },
         (answer) => {
-          outgoing.writeHead(answer.statusCode ?? 502, { ...answer.headers, ...headers });
+          outgoing.writeHead(answer.statusCode ?? 502, { ...answer.headers, ...headers() });
           answer.pipe(outgoing);
         },
       );
@@ -523,35 +524,41 @@ describe('what the storage says of itself', () => {
   test.each(['us-east-1+', 'us_east_1', '-us-east-1'])(
     'the region %s: botocore refuses it',
     async (region) => {
-      await withHeaders({ 'x-amz-bucket-region': 'us-east-1' }, async (url) => {
-        const { code, found, document } = await probeOnly(envFor(url, { region }), {
-          warned: /^[^\n]* has a region that botocore refuses: every push of Airflow fails[^\n]*\n$/,
-        });
-        expect(code).toBe(1);
-        expect(found['region']).toMatch(/^wrong: .* is no name of a region, and botocore refuses it/);
-        expect(document.checks.find(({ check }) => check === 'region')?.fix).toMatch(
-          /AWS_DEFAULT_REGION, to us-east-1:/,
-        );
-        // No STS was asked.
-        expect(JSON.stringify(document)).not.toContain('STS');
-      });
+      await withHeaders(
+        () => ({ 'x-amz-bucket-region': 'us-east-1' }),
+        async (url) => {
+          const { code, found, document } = await probeOnly(envFor(url, { region }), {
+            warned: /^[^\n]* has a region that botocore refuses: every push of Airflow fails[^\n]*\n$/,
+          });
+          expect(code).toBe(1);
+          expect(found['region']).toMatch(/^wrong: .* is no name of a region, and botocore refuses it/);
+          expect(document.checks.find(({ check }) => check === 'region')?.fix).toMatch(
+            /AWS_DEFAULT_REGION, to us-east-1:/,
+          );
+          // No STS was asked.
+          expect(JSON.stringify(document)).not.toContain('STS');
+        },
+      );
     },
   );
 
   test('another region: named with the right one', async () => {
-    await withHeaders({ 'x-amz-bucket-region': 'eu-west-1' }, async (url) => {
-      const { code, found, document } = await probeOnly(envFor(url));
-      expect([code, found['region']]).toEqual([
-        1,
-        'wrong: the bucket is in eu-west-1, the connection says us-east-1',
-      ]);
-      expect(document.target?.bucket_region).toBe('eu-west-1');
-      expect(document.checks.find(({ check }) => check === 'region')?.fix).toBe(
-        'Set region_name of the connection to eu-west-1.',
-      );
-      const right = await probeOnly(envFor(url, { region: 'eu-west-1' }));
-      expect([right.code, right.found['region']]).toEqual([0, 'ok: eu-west-1']);
-    });
+    await withHeaders(
+      () => ({ 'x-amz-bucket-region': 'eu-west-1' }),
+      async (url) => {
+        const { code, found, document } = await probeOnly(envFor(url));
+        expect([code, found['region']]).toEqual([
+          1,
+          'wrong: the bucket is in eu-west-1, the connection says us-east-1',
+        ]);
+        expect(document.target?.bucket_region).toBe('eu-west-1');
+        expect(document.checks.find(({ check }) => check === 'region')?.fix).toBe(
+          'Set region_name of the connection to eu-west-1.',
+        );
+        const right = await probeOnly(envFor(url, { region: 'eu-west-1' }));
+        expect([right.code, right.found['region']]).toEqual([0, 'ok: eu-west-1']);
+      },
+    );
   });
 
   test.each([
@@ -560,8 +567,8 @@ describe('what the storage says of itself', () => {
     [-1_000, 1, /^wrong: this machine is \d+ s ahead of the storage's clock$/],
     [1_000, 1, /^wrong: this machine is \d+ s behind the storage's clock$/],
   ])('a clock that is %i s off', async (seconds, expected, words) => {
-    const date = new Date(Date.now() + seconds * 1_000).toUTCString();
-    await withHeaders({ date }, async (url) => {
+    const dateNow = () => ({ date: new Date(Date.now() + seconds * 1_000).toUTCString() });
+    await withHeaders(dateNow, async (url) => {
       const { code, found, document } = await probeOnly(envFor(url));
       expect([code, found['clock']]).toEqual([expected, expect.stringMatching(words)]);
       expect(Math.abs((document.target?.clock_skew_seconds ?? 0) - seconds)).toBeLessThanOrEqual(2);
