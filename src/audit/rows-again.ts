@@ -32,13 +32,14 @@ export async function rowsAgain(
 ): Promise<(reference: Candidate) => Again> {
   const { database, sources, signal } = options;
   const patient = { patienceMs: MOST_LAG_SECONDS * 1_000, signal };
-  const age = references.length === 0 ? null : await ageOf(database, patient);
+  if (references.length === 0) return () => 'vanished';
+  const age = await ageOf(database, patient);
   // A standby that stays behind may still show deleted rows.
-  if (age !== null && age.lagSeconds !== 0) return () => 'standby_behind';
+  if (age.lagSeconds !== 0) return () => 'standby_behind';
   const wanted = new Set(references.map(({ location }) => location));
   const named = new Set<string>();
   const owned = new Set<string>();
-  for (const source of age === null ? [] : sources) {
+  for (const source of sources) {
     const mine = references.filter((one) => one.source === source.table);
     const into = source.tries === 'not_told' ? owned : named;
     for (const owners of chunks([...new Set(mine.map(({ owner }) => owner))], OWNERS_A_STATEMENT)) {
@@ -59,26 +60,23 @@ export async function rowsAgain(
 async function locationsOf(
   source: RowSource,
   owners: readonly string[],
-  options: RowsAgainOptions & { readonly age: Age | null; readonly wanted: ReadonlySet<string> },
+  options: RowsAgainOptions & { readonly age: Age; readonly wanted: ReadonlySet<string> },
 ): Promise<readonly string[]> {
   const { database, bases, pages, signal, wanted, age } = options;
   const locations = new Set<string>();
   await pages(owners.length, signal);
   try {
-    await readUpTo(
-      database,
-      { age: age ?? { asOf: null, position: null }, patienceMs: MOST_LAG_SECONDS * 1_000, signal },
-      (query) =>
-        readEachWith(query)<NamingRow>(
-          ownersStatement(source, owners),
-          (rows) => {
-            for (const row of rows) {
-              const found = namedObject(source, row, bases);
-              if (found !== null && wanted.has(found.location)) locations.add(found.location);
-            }
-          },
-          { pageByPage: false },
-        ),
+    await readUpTo(database, { age, patienceMs: MOST_LAG_SECONDS * 1_000, signal }, (query) =>
+      readEachWith(query)<NamingRow>(
+        ownersStatement(source, owners),
+        (rows) => {
+          for (const row of rows) {
+            const found = namedObject(source, row, bases);
+            if (found !== null && wanted.has(found.location)) locations.add(found.location);
+          }
+        },
+        { pageByPage: false },
+      ),
     );
     return [...locations];
   } catch (error) {
