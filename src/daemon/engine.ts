@@ -159,7 +159,7 @@ export function startEngine(parts: {
       probe.hide();
       audits.hide();
     }
-    // Nothing has to be read here, so a later failure as the leader is as old as this.
+    // Standing by is a success of this job, and the alert on stale figures counts from its latest success.
     if (!leader && failure === null) metrics.setStaleAfter(freshMs(config.sampleSchedule) / 1000);
     return { leads: leader, failure };
   }

@@ -26,7 +26,7 @@ const REFUSED_AGAIN_MS = 5 * 60_000;
 
 /** A listing of a run that does not fit into one cycle, and goes on in a later one. */
 interface Unfinished {
-  /** The same of the run when the listing began: a run that changed since is listed anew. */
+  /** Both are those of the run when its listing began. A run that has changed since is listed from the beginning. */
   readonly activeAt: number;
   readonly changes: number;
   /** When the run last had its turn, epoch ms. */
@@ -213,8 +213,8 @@ interface Judged {
 
 /**
  * Lists one location of a run. A HEAD decides about each reference whose object a complete listing lacks, or lists as
- * empty or in a storage class that may be an archive. A partial listing decides nothing, since not every server lists in the order of
- * keys, and neither does one that took several cycles: its first pages are too old.
+ * empty or in a storage class that may be an archive. A partial listing decides nothing, since not every server lists in
+ * the order of keys. Nor does a listing that took several cycles: its first pages are too old.
  */
 async function judgeLocation(
   ledger: Ledger,
