@@ -4,9 +4,11 @@
  */
 const QUERY = /\b(?!postgres|aws:)([a-z][a-z0-9+.-]*:\/\/[^\s?"',]*\?)[^\s"',]+/gi;
 const SECRET_OPTION = /([?&][^\s=&]*(?:secret|token|passw|key|credential|signature)[^\s=&]*=)[^\s&,;"']+/gi;
-/** The password of a libpq text (`host=db password=…`), and a secret of a connection that is written as JSON. */
-const LIBPQ = /\b((?:ssl)?passw(?:or)?d\s*=\s*)(?:'(?:\\.|[^'\\])*'|[^\s&,;"']+)/gi;
-const JSON_SECRET = /((?:passw(?:or)?d|secret|token|private_key)[\w-]*\\?["']\s*:\s*\\?["'])[^"'\\]+/gi;
+/** The password of a libpq text: `host=db password=…`. */
+const LIBPQ = /(?<![?&])\b((?:ssl)?passw(?:or)?d\s*=\s*)(?:'(?:\\.|[^'\\])*'|\S+)/gi;
+/** A secret of a connection that is written as JSON, to the quote that ends it; to the end of the text without one. */
+const JSON_SECRET =
+  /((?:passw(?:or)?d|secret|token|private_key)[\w-]*\\*["']\s*:\s*(\\*["']))(?:(?!(?<!\\)\2)[\s\S])+/gi;
 /** A key and its secret without `://` before them, as in a path whose slashes were forgotten. The next URL ends it. */
 const BARE_PAIR = /(?<![^\s/@:"'(=,])([^\s/@:"'(=,]*):(?!\/\/)(?:(?!:\/\/)\S)*@/g;
 

@@ -20,6 +20,15 @@ test.each([
   ["host=db password='pl an\\'ted' sslmode=require", 'host=db password=*** sslmode=require'],
   ['{"login": "AKIA", "password": "planted"}', '{"login": "AKIA", "password": "***"}'],
   ['{\\"aws_secret_access_key\\": \\"planted\\"}', '{\\"aws_secret_access_key\\": \\"***\\"}'],
+  [String.raw`{"password": "a\"planted", "port": 1}`, '{"password": "***", "port": 1}'],
+  [`{"password": "it's planted"}`, '{"password": "***"}'],
+  [
+    String.raw`{\"extra\": {\"token\": \"a\\\"planted\", \"region\": \"r\"}}`,
+    String.raw`{\"extra\": {\"token\": \"***\", \"region\": \"r\"}}`,
+  ],
+  ['{"password": "planted', '{"password": "***'],
+  ['host=db password=a,planted user=me', 'host=db password=*** user=me'],
+  [`host=db password=a"planted`, 'host=db password=***'],
   ['xcom?aws_secret_access_key=planted', 'xcom?aws_secret_access_key=***'],
   ['http://localhost:10048/ and me@example.org', 'http://localhost:10048/ and me@example.org'],
 ])('%s', (text, shown) => {
