@@ -239,8 +239,8 @@ export async function survey(ledger: Ledger, options: SurveyOptions, looks: Surv
 }
 
 /**
- * Counts rows that hold the path of another row, in a try that counts or in one that does not or may not. Also counts rows whose path is
- * a value of their own.
+ * Counts rows that hold the path of another row. A row of a try that no task reads, or perhaps none, counts as past. Also
+ * counts rows whose path is a value of their own.
  */
 function leaksOf(
   tallies: readonly Tally[],
